@@ -1,6 +1,7 @@
 """The search space of a convolutional network whose number of blocks varies, with separate values for each block."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,9 @@ from dcase_sweep.config.bounds import BOUNDS
 from dcase_sweep.sweep.optuna.points import make_axis
 from dcase_sweep.sweep.optuna.space import FlatSpace, Parameter, Space, only, parse_parameter
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.numbers import is_integer
 from dcase_sweep.utils.overrides import override
+from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -55,8 +58,8 @@ class BlockSpace:
             for parameter in self.parameters:
                 value = parameter.suggest(trial, f"model.blocks.{position}.{parameter.key}")
                 block[parameter.key] = _value(value) if isinstance(value, str) else value
-            pool = block.get("pool")
-            if pool is not None:
+            pool = _read_pool(block.get("pool"))
+            if pool is not None:  # an invalid pool is reported by the check of the network
                 pool = [min(pool[0], left[0]), min(pool[1], left[1])]
                 left = left[0] // pool[0], left[1] // pool[1]
                 block["pool"] = None if pool == [1, 1] else pool
@@ -91,6 +94,40 @@ class BlockSpace:
 def _value(text: str) -> Any:
     """Parse the text of a choice with Hydra's grammar."""
     return OverridesParser.create().parse_override(f"x={text}").value()
+
+
+def _read_pool(value: Any) -> list[int] | None:
+    """Return a pool as ``[mel, frame]``; None if it is none, or not valid."""
+    sizes = value if isinstance(value, list) else [value, value]
+    return sizes if len(sizes) == 2 and all(is_integer(size) and size > 0 for size in sizes) else None
+
+
+def _check_depth(parameter: Parameter) -> None:
+    """Check that all values of ``model.depth`` are numbers of blocks.
+
+    Raises:
+        UserError: if not.
+    """
+    distribution = parameter.distribution
+    ends = getattr(distribution, "choices", None) or (distribution.low, distribution.high)  # type: ignore[attr-defined]
+    sizes = [_value(end) if isinstance(end, str) else end for end in ends]
+    wrong = next((size for size in sizes if not is_integer(size) or size < 1), None)
+    if wrong is not None:
+        raise UserError(
+            f"{parameter.key}: {printable(wrong)} is not a number of blocks; expected whole numbers from 1, as in "
+            "range(2,6)"
+        )
+
+
+def list_replaced(keys: Iterable[str], of_blocks: Mapping[str, str]) -> dict[str, str]:
+    """Return the keys whose values ``search.blocks`` replaces in every block, each with the part that does it.
+
+    Args:
+        keys: keys of the configuration.
+        of_blocks: the parts of blocks that vary.
+    """
+    found = {key: re.fullmatch(r"model\.blocks\.\d+\.(\w+)", key) for key in keys}
+    return {key: part[1] for key, part in found.items() if part is not None and part[1] in of_blocks}
 
 
 def _check_reach(parameter: Parameter) -> None:
@@ -137,6 +174,17 @@ def make_space(
         return flat
     if not blocks:
         raise UserError("search.blocks: the model has no list of blocks; expected one such as baseline_cnn")
+    replaced = list_replaced([parameter.key.lstrip("+") for parameter in flat.parameters], of_blocks)
+    for key, part in replaced.items():
+        raise UserError(f"{key}: search.blocks.{part} varies it in every block; leave out one of them")
+    for parameter in flat.parameters:
+        if parameter.key.lstrip("+") == "model.depth":
+            _check_depth(parameter)
+        elif re.match(r"model($|\.blocks($|\.))", parameter.key.lstrip("+")):
+            raise UserError(
+                f"{parameter.key}: search.blocks varies the blocks of one model; expected one value of "
+                f"{parameter.key}, or a search without blocks"
+            )
     known = ("filters", "kernel", "pool", "dropout")
     for name in of_blocks:
         if name not in known:

@@ -1,5 +1,6 @@
 """How experiments of this package are named, described and repeated as the jobs of a sweep."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from dcase_sweep.config import Experiment
     from dcase_sweep.sweep.optuna.space import Space
+
+log = logging.getLogger(__name__)
 
 
 class DescribedExperiments(Application):
@@ -85,9 +88,12 @@ class DescribedExperiments(Application):
 
     def make_space(self, expressions: Mapping[str, str], config: DictConfig, parser: "OverridesParser") -> "Space":
         """Return the space of the varied keys, including the blocks of a network if the search varies them."""
-        from dcase_sweep.application.block_space import make_space
+        from dcase_sweep.application.block_space import list_replaced, make_space
         from dcase_sweep.config import build_front_end
 
+        typed = [word.lstrip("+").partition("=")[0] for word in config.hydra.overrides.task]
+        for key, part in list_replaced(typed, self.blocks).items():
+            log.info(f"note      {key} has no effect: search.blocks.{part} varies it in every block")
         model: Any = OmegaConf.to_container(config.model, resolve=False)
         return make_space(
             expressions,

@@ -77,8 +77,10 @@ def _distribution(parsed: Override) -> BaseDistribution:
     if isinstance(sweep, IntervalSweep):
         return _interval(sweep, whole="int" in tags, log=log)
     if isinstance(sweep, RangeSweep):
-        return _range(sweep, log=log)
+        return _range(sweep, whole="int" in tags, log=log)
     if isinstance(sweep, ChoiceSweep) or parsed.is_discrete_sweep():
+        if tags:
+            raise ValueError(f"tag({sorted(tags)[0]}) has no meaning for a list of values; leave it out")
         choices = [str(value) for value in parsed.sweep_string_iterator()]
         if not choices:
             raise ValueError("nothing to choose from")
@@ -102,7 +104,7 @@ def _interval(sweep: IntervalSweep, *, whole: bool, log: bool) -> BaseDistributi
     return IntDistribution(int(low), int(high), log=log)
 
 
-def _range(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
+def _range(sweep: RangeSweep, *, whole: bool, log: bool) -> BaseDistribution:
     count = count_range(sweep)
     if not count:
         raise ValueError("an empty range; the end of a range is excluded")
@@ -112,13 +114,18 @@ def _range(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
         if max(-low, high) >= 2**63:
             raise ValueError("expected numbers of at most 64 bits")
         _check_log(low, log)
-        return IntDistribution(low, high, log=log, step=1 if log else abs(int(sweep.step)))
+        step = abs(int(sweep.step))
+        if log and step != 1:
+            raise ValueError(f"a logarithmic range has no steps of {step}; expected no step, or choice() of the values")
+        return IntDistribution(low, high, log=log, step=step)
+    if whole:
+        raise ValueError("a range of numbers with a fraction; expected whole numbers under tag(int)")
+    if log:
+        raise ValueError("a logarithmic range of numbers with a fraction has no steps; expected tag(log,interval())")
     if count > _MOST_STEPS:
         raise ValueError(f"{count:,} steps; expected at most {_MOST_STEPS:,}; interval() has no steps")
     steps = list(values)
-    low, high = min(steps), max(steps)
-    _check_log(low, log)
-    return FloatDistribution(low, high, log=log, step=None if log else abs(float(sweep.step)))
+    return FloatDistribution(min(steps), max(steps), step=abs(float(sweep.step)))
 
 
 def _check_log(low: float, log: bool) -> None:

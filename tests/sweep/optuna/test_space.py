@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.initialize import initialize_config_dir
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from dcase_sweep.application.block_space import make_space
+from dcase_sweep.application.block_space import list_replaced, make_space
 from dcase_sweep.config import check
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.sweep.optuna.space import Space, parse_parameter
@@ -40,6 +40,7 @@ def trial(seed: int = 0) -> optuna.Trial:
         ("range(2,6)", IntDistribution(2, 5)),
         ("range(8,33,8)", IntDistribution(8, 32, step=8)),
         ("range(0.0,0.5,0.1)", FloatDistribution(0.0, 0.4, step=0.1)),
+        ("tag(log,range(1,9))", IntDistribution(1, 8, log=True)),
         ("choice(16,32)", CategoricalDistribution(["16", "32"])),
         ("16,32", CategoricalDistribution(["16", "32"])),
         ("choice([5,5],[2,5])", CategoricalDistribution(["[5,5]", "[2,5]"])),
@@ -51,9 +52,17 @@ def test_expressions_are_read_as_hydra_reads_them(expression: str, expected: Any
 
 @pytest.mark.parametrize(
     ("expression", "message"),
-    [("0.3", "only one value"), ("tag(fast,interval(0,1))", "unknown tag fast"), ("range(3,3)", "empty range")],
+    [
+        ("0.3", "only one value"),
+        ("tag(fast,interval(0,1))", "unknown tag fast"),
+        ("range(3,3)", "empty range"),
+        ("tag(log,choice(8,16))", r"tag\(log\) has no meaning for a list"),
+        ("tag(log,range(8,32,5))", "no steps of 5"),
+        ("tag(log,range(0.1,1,0.1))", r"expected tag\(log,interval\(\)\)"),
+        ("tag(int,range(0.1,1,0.1))", "expected whole numbers"),
+    ],
 )
-def test_expressions_that_do_not_vary_are_rejected(expression: str, message: str) -> None:
+def test_expressions_that_do_not_vary_as_they_say_are_rejected(expression: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_parameter("x", expression, PARSER)
 
@@ -101,6 +110,39 @@ def test_a_depth_that_is_fixed_is_kept() -> None:
     space({}, {"filters": "choice(8,16)"}, depth=3).suggest(asked)
 
     assert sorted(asked.params) == [f"model.blocks.{position}.filters" for position in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("pool", "expected"), [("choice(4,4)", [4, 4]), ("choice([2,2,2],[2,2,2])", [2, 2, 2]), ("choice([0,2])", [0, 2])]
+)
+def test_one_size_is_a_square_pool_and_what_is_none_is_left_to_the_check(pool: str, expected: list[int]) -> None:
+    lines = space({}, {"pool": pool}, depth=1).suggest(trial())
+
+    assert f"pool:[{','.join(map(str, expected))}]" in lines[-1].replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"model.depth": "interval(2,5)"}, "model.depth: 2.0 is not a number of blocks"),
+        ({"model.depth": "range(0,3)"}, "model.depth: 0 is not a number of blocks"),
+        ({"model.depth": "choice(2,all)"}, "model.depth: all is not a number of blocks"),
+        ({"model": "choice(cnn4,cnn5)"}, "model: search.blocks varies the blocks of one model"),
+        ({"model.blocks.0.kernel": "choice(3,5)"}, "model.blocks.0.kernel: search.blocks varies the blocks"),
+        ({"model.blocks.0.filters": "choice(8,16)"}, "model.blocks.0.filters: search.blocks.filters varies it"),
+    ],
+)
+def test_keys_that_contradict_the_blocks_are_rejected(parameters: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}"):
+        space(parameters, {"filters": "choice(8,16)"})
+
+    space({"model.depth": "choice(2,3)", "model.dropout": "interval(0,1)"}, {"filters": "choice(8,16)"})
+
+
+def test_values_that_the_blocks_replace_are_found() -> None:
+    keys = ["seed", "model.blocks.1.filters", "model.blocks.1.kernel", "model.blocks"]
+
+    assert list_replaced(keys, {"filters": "choice(8,16)"}) == {"model.blocks.1.filters": "filters"}
 
 
 def test_an_empty_space_and_blocks_of_nothing_are_rejected() -> None:
