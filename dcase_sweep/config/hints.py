@@ -24,6 +24,8 @@ from dcase_sweep.config.signatures import TARGET, read_signature
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import LONGEST, printable, suggest
 
+#: The values of a sweep in the words of Hydra's grammar.
+_SWEEP = re.compile(r"^(?:choice|shuffle|sort)\((.*)\)$")
 #: Largest number of combinations of a sweep that are searched for the intended key.
 _COMPOSED_FOR_HINTS = 16
 
@@ -229,7 +231,7 @@ def _compose(arguments: Sequence[str]) -> list[DictConfig]:
     # A list is one choice of several files.
     each = [
         [f"{key}={value}" for value in ([values] if values.startswith("[") else values.split(","))]
-        for key, _, values in chosen
+        for key, values in ((key, _SWEEP.sub(r"\1", values)) for key, _, values in chosen)
         if values
     ]
     composed: list[DictConfig] = []
@@ -245,6 +247,8 @@ def _compose(arguments: Sequence[str]) -> list[DictConfig]:
 def _nearest_key(key: str, arguments: Sequence[str]) -> str:
     known = _known_keys(arguments)
     above = key.rpartition(".")[0]
+    if key in known:
+        return "only some of these choices have it"
     if above in known and not any(name.startswith(above + ".") for name in known):
         return f"{above} is null with these choices"
     beside = sorted(name.rpartition(".")[2] for name in known if above and name.rpartition(".")[0] == above)

@@ -258,6 +258,8 @@ def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
         (["data=nowhere", "training.epoch=1"], "did you mean training.epochs?"),
         (["optimizer=adam", "optimizer.momentum=0.9"], "expected one of eps, lr, weight_decay"),
         (["model=crnn_meanteacher", "compression.nonzero_kib=126"], "compression is null with these choices"),
+        (["model=cnn4,crnn_meanteacher", "data.train_clips=40"], "only some of these choices have it"),
+        (["model=choice(cnn4,crnn_meanteacher)", "data.strong_clips=40"], "only some of these choices have it"),
     ],
 )
 def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says: str) -> None:
