@@ -4,6 +4,7 @@ import logging
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,16 +35,25 @@ _LONGEST = 20
 
 
 def describe(trial: "FrozenTrial") -> str:
-    """Describe the configuration of a trial briefly: the last part of each key; values of a list entry together."""
+    """Describe the configuration of a trial briefly: the last part of each key; values of a list entry together.
+
+    Keys with the same last part are told apart by the part before it.
+    """
     words: list[str] = []
+    last = Counter(key.rpartition(".")[2] for key in trial.params)
     blocks: dict[str, list[str]] = {}
     for key, value in trial.params.items():
         names = key.split(".")
         if len(names) > 2 and names[-2].isdigit():
-            blocks.setdefault(key.rpartition(".")[0], []).append(str(value).strip("[]").replace(",", "×"))
+            blocks.setdefault(key.rpartition(".")[0], []).append(_format(value).strip("[]").replace(",", "×"))
         else:
-            words.append(f"{names[-1]} {value:.4g}" if isinstance(value, float) else f"{names[-1]} {_cut(str(value))}")
+            name = names[-1] if last[names[-1]] == 1 else ".".join(names[-2:])
+            words.append(f"{name} {_cut(_format(value))}")
     return ", ".join([*words, *([" | ".join(" ".join(parts) for parts in blocks.values())] if blocks else [])])
+
+
+def _format(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _cut(text: str) -> str:

@@ -87,3 +87,13 @@ def test_the_number_of_a_trial_is_apart_from_its_value(n_trials: int, caplog: py
     assert len(lines) == n_trials
     assert lines[-1].split()[:3] == ["trial", str(n_trials - 1), "0.5289"]
     assert {line.index("0.5289") for line in lines} == {7 + max(3, len(str(n_trials)))}
+
+
+def test_numbers_of_blocks_are_short_and_keys_with_the_same_last_part_are_told_apart() -> None:
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    trial.suggest_categorical("model.blocks.0.filters", ["8"])
+    trial.suggest_float("model.blocks.0.dropout", 0.123456789, 0.123456789)
+    trial.suggest_float("augmentation.mixup.alpha", 0.25, 0.25)
+    trial.suggest_int("augmentation.freq_mixstyle.alpha", 3, 3)
+
+    assert describe(trial.study.get_trials()[0]) == "mixup.alpha 0.25, freq_mixstyle.alpha 3, 8 0.1235"
