@@ -91,7 +91,10 @@ def _check_signature(
             )
         _sign(study, objective, signature)  # the command that created it was killed before it wrote the signature
         return
-    then = {**then, "configuration": rename(then.get("configuration", {}))}
+    # The keys that vary are not in the configuration, and without them it may look like one of an earlier version.
+    varied = {key: None for key in then.get("space", {}) if "." in key and "*" not in key}
+    renamed = rename({**varied, **then.get("configuration", {})})
+    then = {**then, "configuration": {key: value for key, value in renamed.items() if key not in varied}}
     changed = differences(then, signature.plain())
     if changed:
         more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
