@@ -4,7 +4,8 @@ import copy
 import html
 import logging
 import warnings
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,17 +80,18 @@ def _for_people(study: optuna.Study, drawn: Collection[int], escape: Callable[[s
     made = optuna.create_study(directions=study.directions)
     shown = _ShownStudy(made.study_name, made._storage)
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number in drawn]
+    names = short_names(dict.fromkeys(key for trial in trials for key in trial.params))
     for trial in trials:
         shown.add_trial(
             optuna.trial.create_trial(
                 state=trial.state,
                 values=trial.values if trial.state == TrialState.COMPLETE else None,
                 params={
-                    escape(short_name(name)): escape(value) if isinstance(value, str) else value
-                    for name, value in trial.params.items()
+                    escape(names[key]): escape(value) if isinstance(value, str) else value
+                    for key, value in trial.params.items()
                 },
                 distributions={
-                    escape(short_name(name)): _escaped(found, escape) for name, found in trial.distributions.items()
+                    escape(names[key]): _escaped(found, escape) for key, found in trial.distributions.items()
                 },
                 # Epochs are counted from 1, as everywhere that people look.
                 intermediate_values={step + 1: value for step, value in trial.intermediate_values.items()},
@@ -131,6 +133,13 @@ def short_name(key: str) -> str:
     """Shorten a key: ``model.blocks.1.pool`` → ``pool 1``, ``optimizer.lr`` → ``lr``."""
     names = key.split(".")
     return f"{names[-1]} {names[-2]}" if len(names) > 1 and names[-2].isdigit() else names[-1]
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """Shorten keys; those that would have the same name stay whole."""
+    names = {key: short_name(key) for key in keys}
+    count = Counter(names.values())
+    return {key: name if count[name] == 1 else key for key, name in names.items()}
 
 
 def _shared_names(study: optuna.Study) -> list[str]:

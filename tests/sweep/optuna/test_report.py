@@ -206,6 +206,21 @@ def test_several_objectives_give_a_front(tmp_path: Path) -> None:
     assert "pareto_front.png" in {path.name for path in draw(made, tmp_path, ["a", "b"])}
 
 
+def test_parameters_with_the_same_last_part_are_all_drawn(tmp_path: Path) -> None:
+    made = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    for value in (0.1, 0.4, 0.2):
+        trial = made.ask()
+        trial.suggest_float("augmentation.mixup.alpha", 0, 0.5)
+        trial.suggest_categorical("augmentation.freq_mixstyle.alpha", ["1", "2"])
+        made.tell(trial, value)
+
+    draw(made, tmp_path, ["accuracy"])
+
+    page = (tmp_path / "search.html").read_text(encoding="utf-8")
+    assert "augmentation.mixup.alpha" in page
+    assert "augmentation.freq_mixstyle.alpha" in page
+
+
 def test_names_are_short() -> None:
     assert short_name("model.blocks.1.pool") == "pool 1"
     assert short_name("optimizer.lr") == "lr"
