@@ -8,6 +8,7 @@ from dcase_sweep.complexity.networks import complexity_before_training, cost_met
 from dcase_sweep.config import Experiment, build_front_end, build_model
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import suggest
 
 #: Metrics of a run that can be limited.
 LIMITED = (
@@ -34,7 +35,9 @@ def check_limit_names(names: Iterable[str]) -> None:
     for name in names:
         if name not in LIMITED:
             short, *offered = (each.removeprefix("complexity/") for each in (name, *LIMITED))
-            raise UserError(f"search.limits.{short}: not known before training; expected one of {', '.join(offered)}")
+            expected = f"expected one of {', '.join(offered)}"
+            near = suggest(short, offered, prefix="search.limits.", otherwise="")
+            raise UserError(f"search.limits.{short}: not known before training; {f'{near} ' if near else ''}{expected}")
 
 
 def measure(experiment: Experiment, classes: int, wanted: Iterable[str]) -> dict[str, float]:

@@ -26,6 +26,13 @@ from dcase_sweep.utils.text import LONGEST, printable, suggest
 
 #: The values of a sweep in the words of Hydra's grammar.
 _SWEEP = re.compile(r"^(?:choice|shuffle|sort)\((.*)\)$")
+#: The functions that describe values of a sweep or a search, as they are called.
+_FUNCTIONS = {
+    "choice": "choice(A,B,...)",
+    "range": "range(START,END[,STEP])",
+    "interval": "interval(LOW,HIGH)",
+    "tag": "tag(log,interval(LOW,HIGH))",
+}
 #: Largest number of combinations of a sweep that are searched for the intended key.
 _COMPOSED_FOR_HINTS = 16
 
@@ -85,6 +92,9 @@ def _explain_value(error: Exception, arguments: Sequence[str]) -> str | None:
         return None
     if re.search(r"choice\(\s*\)", error.override):
         return f"{printable(error.override)}: an empty choice; expected values in the brackets"
+    called = re.search(r" while evaluating '(\w+)\(.*': (.+)", text)
+    if called:
+        return f"{printable(error.override)}: {_explain_function(called[1], called[2], error.override)}"
     return f"{printable(error.override)}: cannot be read as KEY=VALUE; {_how_to_type(error.override)}"
 
 
@@ -161,6 +171,22 @@ def _find_mismatch(new: Any, old: Any, key: str = "") -> tuple[str, bool] | None
             if found is not None:
                 return found
     return None
+
+
+def _explain_function(name: str, reason: str, word: str) -> str:
+    """Explain why a function of Hydra's grammar could not be called.
+
+    Args:
+        name: the function.
+        reason: Hydra's reason.
+        word: the override.
+    """
+    if reason.startswith("Unknown function"):
+        offered = f"expected {', '.join(_FUNCTIONS.values())}"
+        return f"no such function; {suggest(name, _FUNCTIONS, otherwise=offered)}"
+    if name == "choice" and "NoneType" in reason:
+        return f"choice() takes no null; leave out the function: {word.partition('=')[0]}=null,..."
+    return f"{printable(reason)}; expected {_FUNCTIONS.get(name, 'other arguments')}"
 
 
 def _how_to_type(word: str) -> str:

@@ -35,6 +35,10 @@ def test_names_of_limits_have_no_slash_and_the_earlier_ones_are_understood() -> 
         UserError, match=r"^search.limits.weight: not known before training; expected one of parameters, "
     ):
         parse_limits({"weight": 1})
+    with pytest.raises(
+        UserError, match=r"^search.limits.size_kb: .*; did you mean search.limits.size_kib_\d+bit\? exp"
+    ):
+        parse_limits({"size_kb": 64})
 
 
 @pytest.mark.parametrize(

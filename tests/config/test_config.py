@@ -234,6 +234,14 @@ def test_filters_of_their_own_for_classes_are_accepted() -> None:
         ("tracking.tags.a=b", "tracking.tags.a: no such key; +tracking.tags.a=VALUE adds it"),
         ("training={epoch:1}", "training.epoch: no such key; did you mean training.epochs?"),
         ("model.blocks.0={filter:3}", "model.blocks.0.filter: no such key; did you mean model.blocks.0.filters?"),
+        ("seed=choose(1,2)", "seed=choose(1,2): no such function; did you mean choice?"),
+        (
+            "seed=log(1,2)",
+            "seed=log(1,2): no such function; expected choice(A,B,...), range(START,END[,STEP]), interval(",
+        ),
+        ("seed=choice(2,null)", "seed=choice(2,null): choice() takes no null; leave out the function: seed=null,..."),
+        ("seed=interval(1)", "seed=interval(1): missing a required argument: 'end'; expected interval(LOW,HIGH)"),
+        ("seed=choice(2,3", "seed=choice(2,3: cannot be read as KEY=VALUE; brackets and quotes come in pairs"),
     ],
 )
 def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
