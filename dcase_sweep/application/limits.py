@@ -22,6 +22,8 @@ LIMITED = (
     "complexity/peak_activation_kib_8bit",
     "complexity/latency_ms",
 )
+#: Common names of quantities → names of limits.
+SHORT = {"size_kib": "size_kib_16bit", "peak_activation_kib": "peak_activation_kib_16bit"}
 #: Measured forward passes of a latency.
 _RUNS = 7
 
@@ -36,7 +38,7 @@ def check_limit_names(names: Iterable[str]) -> None:
         if name not in LIMITED:
             short, *offered = (each.removeprefix("complexity/") for each in (name, *LIMITED))
             expected = f"expected one of {', '.join(offered)}"
-            near = suggest(short, offered, prefix="search.limits.", otherwise="")
+            near = suggest(short, [*SHORT, *offered], prefix="search.limits.", otherwise="")
             raise UserError(f"search.limits.{short}: not known before training; {f'{near} ' if near else ''}{expected}")
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 #: Prefix of all metrics that can be limited.
 _METRICS = "complexity/"
-#: Common names of quantities → names of limits.
-_SHORT = {"size_kib": "size_kib_16bit", "peak_activation_kib": "peak_activation_kib_16bit"}
 _PARTS = ("objective", "limits", "params", "blocks")
 
 
@@ -62,8 +60,10 @@ def parse_limits(wanted: Mapping[str, Any]) -> dict[str, float]:
 
 def name_limit(name: str) -> str:
     """The metric of a run that a limit is on: ``complexity/size_kib_16bit`` for ``size_kib``."""
+    from dcase_sweep.application.limits import SHORT
+
     short = name.removeprefix(_METRICS)
-    return _METRICS + _SHORT.get(short, short)
+    return _METRICS + SHORT.get(short, short)
 
 
 def short_name(metric: str) -> str:

@@ -132,9 +132,8 @@ def check_expressions(key: str, value: Mapping[str, Any]) -> None:
     """
     for name, text in value.items():
         if not isinstance(text, (str, int, float)) or isinstance(text, bool):
-            raise UserError(
-                f"{key}.{printable(name)}={printable(text)}: expected choice(), range() or interval() as a text"
-            )
+            found = "null" if text is None else printable(text)
+            raise UserError(f"{key}.{printable(name)}={found}: expected choice(), range() or interval() as a text")
 
 
 def check_limits(key: str, value: Any) -> None:
