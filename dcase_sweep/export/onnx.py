@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +29,16 @@ _OPSET = 17
 _INPUT, _OUTPUT = "log_mel", "probabilities"
 #: Largest difference of float32 probabilities between PyTorch and ONNX Runtime that is one of rounding.
 _ROUNDING = 1e-3
+#: A program that scores one clip with a file. It needs none of this package, which need not be installed.
+_TRIAL = """
+import sys
+import numpy, onnxruntime
+path, *shape = sys.argv[1:]
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 4
+session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+session.run(None, {session.get_inputs()[0].name: numpy.zeros([int(size) for size in shape], "float32")})
+"""
 
 
 class _HalfNetwork(nn.Module):
@@ -89,6 +101,8 @@ class OnnxConverter:
                     _quantise_dynamic(exported, quantised)
                 elif kind == "int8":
                     _quantise_static(exported, quantised, calibration, on_clip)
+                if quantised.is_file():
+                    _try_file(quantised, self._shape)
             except Exception as error:  # of a network of one's own anything can be unsupported
                 reason = get_reason(error)
                 raise UserError(f"{kind}.onnx: the network cannot be converted ({reason.rstrip('.')})") from error
@@ -106,6 +120,8 @@ class OnnxConverter:
         network = self._build()
         chosen = _HalfNetwork(network) if kind == "float16" else network
         self._trace(chosen, path)
+        if kind in ("float32", "float16"):  # the others begin with a float32 file, which has been tried
+            _try_file(path, self._shape)
         if kind == "float32" and not self._reads_batches(network, path):
             self.takes_batches = False
             log.warning(
@@ -204,6 +220,21 @@ def _quantise_static(source: Path, target: Path, calibration: NDArray[np.float32
             weight_type=QuantType.QInt8,
             # 7 bits: without VNNI, processors add pairs of 8-bit products in 16 bits, which overflow.
             reduce_range=True,
+        )
+
+
+def _try_file(path: Path, shape: tuple[int, int]) -> None:
+    """Score one clip ``[mel, frame]`` in a process of its own: ONNX Runtime crashes on some files.
+
+    Raises:
+        RuntimeError: if the file cannot be used.
+    """
+    words = [sys.executable, "-P", "-c", _TRIAL, str(path), *map(str, (1, *shape, 1))]
+    ended = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", errors="replace")
+    if ended.returncode:
+        lines = ended.stderr.strip().splitlines()
+        raise RuntimeError(
+            lines[-1] if lines and ended.returncode == 1 else "ONNX Runtime crashes when it loads the file"
         )
 
 

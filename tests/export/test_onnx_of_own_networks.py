@@ -1,5 +1,6 @@
 """ONNX files of networks of one's own: shared layers, numbers of clips, operations that ONNX lacks."""
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -101,3 +102,39 @@ def test_an_operation_that_onnx_lacks_is_named_in_one_line(capfd: pytest.Capture
 
     assert "\n" not in str(caught.value)
     assert capfd.readouterr().out == ""
+
+
+class PreNorm(nn.Module):
+    """A layer of a transformer that normalises first; ONNX Runtime 1.31 crashes on it in half precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(MELS, 2, 16, batch_first=True, norm_first=True)
+        self.head = nn.Linear(MELS, 3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.layer(features.transpose(1, 2)).mean(1))
+        return scores
+
+
+@pytest.mark.parametrize("kind", ["float32", "dynamic", "int8"])
+def test_a_transformer_is_converted(kind: str) -> None:
+    runtime = OnnxRuntime(converter(PreNorm).convert(kind, CLIPS))
+
+    np.testing.assert_allclose(np.stack([runtime(clip) for clip in CLIPS]), expected(PreNorm), atol=0.05)
+
+
+def test_a_file_on_which_the_runtime_crashes_does_not_end_the_program() -> None:
+    with contextlib.suppress(UserError):  # a later version of the runtime may not crash
+        OnnxRuntime(converter(PreNorm).convert("float16", CLIPS))
+
+
+@pytest.mark.parametrize(("ends", "reason"), [("os.abort()", "ONNX Runtime crashes"), ("raise OSError('odd')", "odd")])
+def test_a_file_that_the_runtime_cannot_use_is_left_out(
+    ends: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcase_sweep.export.onnx._TRIAL", f"import os\n{ends}")
+
+    for kind in KINDS[:2]:
+        with pytest.raises(UserError, match=rf"{kind}.onnx: the network cannot be converted \(.*{reason}"):
+            converter(Shared).convert(kind, CLIPS)
