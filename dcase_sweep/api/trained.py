@@ -1,5 +1,6 @@
 """Trained networks of finished runs, for predictions on recordings."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +10,9 @@ from dcase_sweep.inference.trained import TrainedModel
 from dcase_sweep.tasks.prediction import EventPrediction, ScenePrediction, TagPrediction
 from dcase_sweep.utils.errors import UserError
 
-#: The advice of a message on how to name one's own class on the command line.
-_ADD_TARGET = re.compile(r"add ([\w.]+)\._target_=(\S+)")
+#: The advice of a message on how to name one's own classes on the command line, and one of them.
+_ADD_TARGETS = re.compile(r"add ((?:[\w.]+\._target_=\S+ ?)+)")
+_TARGET = re.compile(r"([\w.]+)\._target_=(\S+)")
 
 __all__ = ["EventPrediction", "ScenePrediction", "TagPrediction", "TrainedModel", "load_run"]
 
@@ -48,4 +50,8 @@ def load_run(
     try:
         return load_model(found, store=store, classes=classes, named=named)
     except UserError as error:  # its advice is for the command line
-        raise UserError(_ADD_TARGET.sub(r'add targets={"\1": "\2"}', str(error))) from None
+        raise UserError(_ADD_TARGETS.sub(_as_argument, str(error))) from None
+
+
+def _as_argument(advice: re.Match[str]) -> str:
+    return f"add targets={json.dumps(dict(_TARGET.findall(advice[1])))}"

@@ -124,6 +124,34 @@ def check_nested_target(key: str, target: object, named: Named) -> None:
         )
 
 
+def check_all_named(flat: Mapping[str, Any], named: Named) -> None:
+    """Check that at most one class that a file names is missing on the command line, so that one message has them all.
+
+    Args:
+        flat: the configuration of the file, by dotted keys. One missing class is left to the checks of each class.
+        named: classes that the command line names.
+
+    Raises:
+        UserError: in one line with what to add to the command line.
+    """
+    missing = [f"{key}={target}" for key, target in flat.items() if _is_missing(key, target, named)]
+    if len(missing) > 1:
+        raise UserError(
+            f"{', '.join(missing)}: a file is not trusted to name code; if the classes are yours, "
+            f"add {' '.join(missing)}"
+        )
+
+
+def _is_missing(key: str, target: object, named: Named) -> bool:
+    """Whether a class of a file has to be named on the command line, where no class is."""
+    if not names_code(key) or not isinstance(target, str) or not _NAME.fullmatch(target) or len(target) > 200:
+        return False
+    wanted = named.get(key, frozenset())
+    if isinstance(wanted, str) or target in wanted:
+        return False
+    return not target.startswith(PACKAGES.get(key.removesuffix("._target_"), ()))
+
+
 def _is_of_kind(group: str, found: type) -> bool:
     if group == "model":
         from torch import nn

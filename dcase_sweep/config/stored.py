@@ -17,7 +17,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds
 from dcase_sweep.config.checks import check
-from dcase_sweep.config.classes import PACKAGES, Named, check_file_target, check_nested_target, names_code
+from dcase_sweep.config.classes import (
+    PACKAGES,
+    Named,
+    check_all_named,
+    check_file_target,
+    check_nested_target,
+    names_code,
+)
 from dcase_sweep.config.flat import flatten, plain, unflatten
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.group_schemas import type_group
@@ -108,6 +115,7 @@ def restore_experiment(
         kept = {key: value for key, value in configuration.items() if not key.startswith(_IGNORED)}
         kept = {key: value for key, value in rename_keys(kept, quiet=True).items() if not key.startswith(_UNUSED)}
         used = kept if reads_data else {key: value for key, value in kept.items() if not key.startswith("data.")}
+        check_all_named(used, named)
         _check_instructions(used, named)
         nested = _nested({key: None if key in _UNSET else value for key, value in kept.items()})
         check_file_target("task", _mapping(nested, "task").get("_target_"), named)

@@ -99,6 +99,18 @@ def test_nested_instructions_are_rejected(key: str, flat: dict[str, Any]) -> Non
         restore(flat | {key: "os.system"})
 
 
+def test_all_classes_that_have_to_be_named_are_in_one_message(flat: dict[str, Any], mark: Path) -> None:
+    own = {"model._target_": "hostile.Net", "front_end._target_": "hostile.FrontEnd", **WITHIN}
+
+    with pytest.raises(UserError) as caught:
+        restore(flat | own)
+
+    assert {*str(caught.value).rpartition(" add ")[2].split()} == {f"{key}={target}" for key, target in own.items()}
+    with pytest.raises(UserError, match=r"add model\.blocks\.0\.act\._target_=hostile\.main$"):
+        restore(flat | own, named={key: target for key, target in own.items() if key not in WITHIN})
+    assert not mark.exists()
+
+
 WITHIN = {"model.blocks.0.act._target_": "hostile.main"}
 
 
@@ -162,6 +174,10 @@ def test_a_network_with_an_object_within_is_loaded_by_all_who_name_its_classes(
         assert plain(found.experiment.model)["activation"]["negative_slope"] == 0.3
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(8000)), 8000)
     assert predict.main(["best.ckpt", "a.wav", *words]) == 0
+    with pytest.raises(
+        UserError, match=r'add targets=\{"model": "my_.*d", "model\.activation": "torch\.nn\.LeakyReLU"\}$'
+    ):
+        dcase_sweep.load_run("best.ckpt")
     with pytest.raises(UserError, match=r'add targets=\{"model\.activation": "torch\.nn\.LeakyReLU"\}$'):
         dcase_sweep.load_run("best.ckpt", targets={"model": "my_activated.Activated"})
     targets = {key.removesuffix("._target_"): value for key, value in classes.items()}
