@@ -36,7 +36,7 @@ def _describe(experiment: Experiment, found: tracking.FinishedRun | None) -> tup
     if found is None:
         return None
     folder = None if found.artifacts is None else str(found.artifacts)
-    outcome = make_outcome(found.metrics, found.note, found.seconds, list_columns(experiment), folder)
+    outcome = make_outcome(found.metrics, found.note, found.seconds, list_columns(experiment, found.metrics), folder)
     return f"{found.name} · {found.id}", outcome
 
 

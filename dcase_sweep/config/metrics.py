@@ -1,7 +1,7 @@
 """The group ``metrics``: metrics in addition to those of the task, each a class or a function by its full name."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial, update_wrapper
 from typing import Any
 
@@ -73,3 +73,15 @@ def _build(key: str, entry: Any) -> Callable[..., Any]:
     if not callable(metric):
         raise UserError(f"{key}.{TARGET}={entry[TARGET]}: cannot be called with scores and targets; {_EXPECTED}")
     return metric
+
+
+def find_metric(value: str, names: Iterable[str]) -> str | None:
+    """Return which of the extra metrics gives a value: ``worst`` for ``test/worst_recall``; None if none of them does.
+
+    Args:
+        value: name of the value, as `dcase_sweep.evaluation.metrics.compute_metrics` makes it.
+        names: names of the metrics in the configuration.
+    """
+    last = value.rpartition("/")[2]
+    found = [name for name in names if last == name or last.startswith(f"{name}_")]
+    return max(found, key=len, default=None)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.instantiate import keyword_arguments, make_objects
-from dcase_sweep.config.metrics import build_metrics
+from dcase_sweep.config.metrics import build_metrics, find_metric
 from dcase_sweep.config.schemas import Experiment, Task
 from dcase_sweep.config.signatures import read_signature
 from dcase_sweep.utils.errors import UserError
@@ -117,7 +117,8 @@ def get_objective(experiment: Experiment) -> dict[str, str]:
 
 
 def _infer_mode(experiment: Experiment, metric: str) -> Mode:
-    extra = build_metrics(experiment).get(metric.rpartition("/")[2])
+    metrics = build_metrics(experiment)
+    extra = find_metric(metric, metrics)
     if extra is not None:
-        return "max" if getattr(extra, "larger_is_better", True) else "min"
+        return "max" if getattr(metrics[extra], "larger_is_better", True) else "min"
     return "min" if "loss" in metric.rpartition("/")[2] else "max"

@@ -123,7 +123,7 @@ def _run(experiment: Experiment, job: Job, callback: RunCallback | None) -> Resu
         metrics,
         seconds=time.perf_counter() - began,
         note=describe_note(data),
-        columns=list_columns(experiment),
+        columns=list_columns(experiment, metrics),
     )
 
 

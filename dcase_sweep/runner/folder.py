@@ -158,16 +158,17 @@ def find_results(experiments: Sequence[Experiment], folders: Sequence[Path]) -> 
 
 def _make_result(experiment: Experiment, content: dict[str, Any], folder: Path) -> Result:
     """Return what a file says of a run, as far as it has the right types."""
-    run_id, metrics, seconds, note = (content.get(name) for name in ("run_id", "metrics", "seconds", "note"))
+    run_id, given, seconds, note = (content.get(name) for name in ("run_id", "metrics", "seconds", "note"))
+    metrics = {str(name): float(value) for name, value in _items(given) if _is_number(value)}
     return Result(
         "finished",
         printable(str(content.get("name"))),
         str(folder),
         run_id if isinstance(run_id, str) and is_run_id(run_id) else None,
-        {str(name): float(value) for name, value in _items(metrics) if _is_number(value)},
+        metrics,
         seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
         note=printable(note) if isinstance(note, str) else None,
-        columns=list_columns(experiment),
+        columns=list_columns(experiment, metrics),
     )
 
 

@@ -32,6 +32,13 @@ class Constant:
 number = 3
 
 
+class Both:
+    larger_is_better = False
+
+    def __call__(self, scores, targets):
+        return {"low": 0.1, "high": 0.9}
+
+
 def hits(scores: torch.Tensor, targets: torch.Tensor, power: float = 1.0):
     return (scores.argmax(1) == targets).float().mean() ** power
 """
@@ -54,7 +61,42 @@ def test_several_are_chosen_by_their_names() -> None:
 
     assert list(metrics) == ["macro_f1", "cohen_kappa"]
     assert metrics["macro_f1"].threshold == 0.4
-    assert [column.title for column in list_columns(chosen)][2:4] == ["macro f1", "cohen kappa"]
+    columns = list_columns(chosen, ["test/f1", "test/macro_f1", "test/cohen_kappa"])
+    assert [column.title for column in columns][2:4] == ["macro f1", "cohen kappa"]
+
+
+def test_each_value_of_a_metric_is_a_column_of_the_comparison() -> None:
+    of_events = experiment("task=4", "metrics=macro_f1", "+metrics.macro._target_=own_metrics.Both")
+    values = [f"test/{which}/{each}" for which in ("student", "teacher") for each in ("macro_f1", "macro_low")]
+
+    extra = [
+        column
+        for column in list_columns(of_events, ["test/teacher/event_f1_macro", *values])
+        if column.metric in values
+    ]
+
+    assert [column.title for column in extra] == [
+        "student macro f1",
+        "teacher macro f1",
+        "student macro low",
+        "teacher macro low",
+    ]
+
+
+def test_the_columns_of_the_test_and_of_the_best_epoch_have_different_titles() -> None:
+    chosen = experiment("metrics=macro_f1", "task.monitor=validation/macro_f1")
+
+    titles = [column.title for column in list_columns(chosen, ["test/macro_f1"])]
+
+    assert {"macro f1", "validation macro f1"} <= {*titles}
+    assert len({*titles}) == len(titles)
+
+
+def test_a_value_of_a_metric_with_several_has_its_direction() -> None:
+    chosen = experiment("+metrics.both._target_=own_metrics.Both", "task.monitor=validation/both_low")
+
+    assert get_monitor(chosen).mode == "min"
+    assert get_objective(chosen) == {"best/validation/both_low": "minimize"}
 
 
 def test_a_function_and_a_class_of_the_users_own() -> None:

@@ -26,7 +26,8 @@ def test_each_job_has_its_task(
     def note(checked: Experiment, job: runner.Job, *_: object) -> runner.Result:
         classes = (group._target_.rpartition(".")[2] for group in (checked.model, checked.data))
         ran.append((checked.task.name, *classes, checked.training.epochs))
-        metrics, columns = RESULTS[checked.task.name], list_columns(checked)
+        metrics = RESULTS[checked.task.name]
+        columns = list_columns(checked, metrics)
         return runner.Result("finished", job.name, str(job.folder), metrics=metrics, columns=columns)
 
     monkeypatch.setattr(runner, "run", note)
