@@ -215,7 +215,8 @@ def _how_to_add(key: str, arguments: Sequence[str]) -> str:
         return f"no such key; +{key}=VALUE adds it"
     if any(key in flat for flat in composed):  # other choices of a sweep do not have it
         return ""
-    targets = {str(flat[f"{above}.{TARGET}"]) for flat in composed if flat.get(f"{above}.{TARGET}")}
+    typed = [word.partition("=")[2] for word in arguments if word.lstrip("+").startswith(f"{above}.{TARGET}=")]
+    targets = {*typed} or {str(flat[f"{above}.{TARGET}"]) for flat in composed if flat.get(f"{above}.{TARGET}")}
     if targets and all(_takes(above, target, name) for target in targets):
         return f"not in the configuration of {above}; +{key}=VALUE adds it"
     group, _, rest = key.partition(".")
@@ -281,7 +282,9 @@ def _nearest_key(key: str, arguments: Sequence[str]) -> str:
     if beside:  # what is right about the key must not count as resemblance
         shown = ", ".join(name for name in beside if not name.startswith("_"))
         name = key.rpartition(".")[2]
-        return suggest(name, beside, prefix=f"{above}.", otherwise=f"expected one of {shown}")
+        none = f"{above} has no keys; +{above}.NAME=VALUE adds an argument of its class or function"
+        otherwise = f"expected one of {shown}" if shown else none
+        return suggest(name, beside, prefix=f"{above}.", otherwise=otherwise)
     group = key.split(".")[0]
     inside = sorted({name.split(".")[1] for name in known if name.startswith(group + ".")})
     expected = ", ".join(inside or sorted({name.split(".")[0] for name in known}))

@@ -91,7 +91,7 @@ def check_keys(prefix: str, keys: Iterable[str], signature: Signature, *, more: 
     for key in keys:
         if key not in signature.arguments and key not in more and key != TARGET:
             known = [*signature.arguments, *more]
-            expected = f"expected one of {', '.join(known) or 'no argument'};"
+            expected = f"expected {'one of ' + ', '.join(known) if known else 'no arguments'};"
             hint = suggest(key, known, prefix=prefix, otherwise=expected)
             # The key may be of the file of the group, for another class than the chosen one.
             raise UserError(f"{prefix}{key}: no such key; {hint} ~{prefix}{key} removes it")

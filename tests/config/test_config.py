@@ -290,6 +290,14 @@ def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says:
             "scheduler.monitor: not in the configuration of scheduler; +scheduler.monitor=VALUE adds it",
         ),
         (
+            ["task.loss._target_=torch.nn.MultiMarginLoss", "task.loss.margin=2"],
+            "task.loss.margin: not in the configuration of task.loss; +task.loss.margin=VALUE adds it",
+        ),
+        (
+            ["task.loss._target_=torch.nn.MultiMarginLoss", "task.loss.mragin=2"],
+            "task.loss.mragin: no such key; task.loss has no keys; +task.loss.NAME=VALUE adds an argument of its",
+        ),
+        (
             ["seed=1", "task.loss.label_smoothing=0.1"],
             "task.loss.label_smoothing: not in the configuration of task.loss; +task.loss.label_smoothing=VALUE",
         ),
