@@ -86,7 +86,8 @@ def get_monitor(experiment: Experiment) -> Monitor:
     """Return the metric that selects an epoch, ``task.monitor`` or the task's default, and its direction.
 
     The direction is ``task.mode`` if it is set. Otherwise extra metrics define their own direction, a loss is
-    minimized, and any other metric is maximized.
+    minimized, and so is a metric of which a column of the task says that smaller values are better; any other metric
+    is maximized.
     """
     settings = experiment.task
     metric = settings.monitor or locate_task(settings._target_).monitor
@@ -121,4 +122,7 @@ def _infer_mode(experiment: Experiment, metric: str) -> Mode:
     extra = find_metric(metric, metrics)
     if extra is not None:
         return "max" if getattr(metrics[extra], "larger_is_better", True) else "min"
-    return "min" if "loss" in metric.rpartition("/")[2] else "max"
+    name = metric.rpartition("/")[2]
+    columns = locate_task(experiment.task._target_).columns
+    smaller = {column.metric.rpartition("/")[2] for column in columns if not column.larger_is_better}
+    return "min" if "loss" in name or name in smaller else "max"

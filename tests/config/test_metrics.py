@@ -137,6 +137,22 @@ def test_metrics_of_torchmetrics_and_functions_of_tensors(entry: str, value: obj
     assert metric(SCORES, TARGETS) == value  # nothing is left of the first call
 
 
+def test_a_column_of_a_task_says_which_direction_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_counting.py").write_text(
+        "from dcase_sweep.result import Column\n"
+        "from dcase_sweep.tasks.scene_classification import SceneClassification\n"
+        "class Counting(SceneClassification):\n"
+        "    monitor = 'validation/mae'\n"
+        "    columns = (Column('test/mae', 'MAE', larger_is_better=False), Column('test/right', 'right'))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = experiment("task._target_=own_counting.Counting")
+
+    assert (get_monitor(own).metric, get_monitor(own).mode) == ("validation/mae", "min")
+    assert get_objective(own) == {"best/validation/mae": "minimize"}
+    assert get_monitor(experiment("task._target_=own_counting.Counting", "task.monitor=validation/right")).mode == "max"
+
+
 def test_torchmetrics_say_which_direction_is_better() -> None:
     error = "{_target_:torchmetrics.classification.MulticlassCalibrationError,num_classes:10}"
     chosen = experiment(f"+metrics.calibration={error}", "task.monitor=validation/calibration")
