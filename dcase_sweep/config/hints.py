@@ -63,6 +63,9 @@ def _explain_override(error: Exception, arguments: Sequence[str]) -> str | None:
     override = re.search(r"Could not override '([^']+)'", text)
     if not override:
         return None
+    in_file = re.search(r"In '([^']+)': Could not override '([^']+)'", text)
+    if in_file:
+        return _explain_default(in_file[1], in_file[2])
     group = re.search(r"To append to your default list use (\S+)", text)
     if group:
         return f"{override[1]}: nothing is chosen yet that could be replaced; write {group[1]}"
@@ -72,6 +75,23 @@ def _explain_override(error: Exception, arguments: Sequence[str]) -> str | None:
     if override[1].startswith("hydra.") and error.__cause__ is not None:
         return explain_key(key, error.__cause__)
     return f"{key}: {_how_to_add(key, arguments) or f'no such key; {_nearest_key(key, arguments)}'}"
+
+
+def _explain_default(name: str, group: str) -> str:
+    """Explain a file whose list of defaults overrides a group that does not exist, or is chosen after the file.
+
+    Args:
+        name: the file as a choice: ``task/tagging``.
+        group: the group that it overrides.
+    """
+    if group not in GROUPS:
+        hint = suggest(group, GROUPS, otherwise=f"expected one of {', '.join(GROUPS)}")
+        return f"{name}: override /{group}: nothing of this name is chosen before it; {hint}"
+    own = "task.model: NAME in it, or " if (name.partition("/")[0], group) == ("task", "model") else ""
+    return (
+        f"{name}: override /{group}: a file can only override what is chosen before it; expected {own}{group}=NAME on "
+        "the command line or in an experiment"
+    )
 
 
 def _explain_value(error: Exception, arguments: Sequence[str]) -> str | None:

@@ -111,6 +111,10 @@ class Learner(Protocol):
     ) -> Any:
         """Train, save ``best.ckpt`` and ``last.ckpt`` in the folder, and load the weights of the best epoch.
 
+        Checkpoints are written by ``torch.save``: a dictionary with ``state_dict``, in which the names of the network's
+        weights begin with ``network.``, and ``dcase_sweep``, the values of ``extra``. Without them `load_run`,
+        ``predict`` and the MLflow model cannot read the run.
+
         Args:
             folder: folder of the checkpoints.
             extra: plain values to store in checkpoints.

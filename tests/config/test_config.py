@@ -279,6 +279,24 @@ def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says:
 
 
 @pytest.mark.parametrize(
+    ("group", "says"),
+    [
+        ("model", "a file can only override what is chosen before it; expected task.model: NAME in it, or model=NAME"),
+        ("data", "a file can only override what is chosen before it; expected data=NAME on the command line"),
+        ("modle", "nothing of this name is chosen before it; did you mean model?"),
+    ],
+)
+def test_a_file_that_overrides_a_later_group_is_named(group: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "late.yaml").write_text(f"# @package _global_\ndefaults:\n  - override /{group}: none\n")
+
+    with pytest.raises(UserError) as caught:
+        compose_experiments(["task=late"], tmp_path)
+
+    assert str(caught.value).startswith(f"task/late: override /{group}: {says}")
+
+
+@pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (
