@@ -143,7 +143,7 @@ def compute_metrics(metrics: Mapping[str, Metric], scores: Scores, targets: Targ
     values: dict[str, float] = {}
     for name, metric in metrics.items():
         try:
-            found = metric(scores, targets)
+            found = metric(np.array(scores), np.array(targets))  # copies, as one may change them
         except UserError:
             raise
         except Exception as error:  # a user's metric can fail in any way

@@ -72,6 +72,21 @@ def test_a_class_that_is_never_true_has_no_average_precision() -> None:
     assert math.isnan(MeanAveragePrecision()(scores, np.zeros((2, 2), dtype=np.int64)))
 
 
+def test_a_metric_that_changes_its_arguments_changes_those_of_no_other() -> None:
+    def change(scores: np.ndarray, targets: np.ndarray) -> float:
+        scores[:], targets[:] = 0, 0
+        return 1.0
+
+    def accuracy(scores: np.ndarray, targets: np.ndarray) -> float:
+        return float((scores.argmax(1) == targets).mean())
+
+    scores, targets = np.eye(3, dtype=np.float32), np.array([0, 1, 0])
+    found = compute_metrics({"change": change, "accuracy": accuracy}, scores, targets, "test/")
+
+    assert found == {"test/change": 1.0, "test/accuracy": 2 / 3}
+    np.testing.assert_array_equal(scores, np.eye(3))
+
+
 def test_a_metric_may_return_several_numbers() -> None:
     def both(scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         return {"lowest": float(scores.min()), "highest": float(scores.max())}
