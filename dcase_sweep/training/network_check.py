@@ -20,7 +20,7 @@ _CLIPS = 2
 
 
 def try_scene_network(experiment: Experiment, classes: int) -> None:
-    """Check that a network of scene classification returns logits ``[batch, class]``.
+    """Check that a network of scene classification returns logits ``[batch, class]``, and not their softmax.
 
     Raises:
         UserError: if it cannot be called, or returns anything else.
@@ -30,6 +30,11 @@ def try_scene_network(experiment: Experiment, classes: int) -> None:
     _, outputs = _call(experiment, classes)
     if not isinstance(outputs, Tensor) or list(outputs.shape) != [_CLIPS, classes]:
         raise _wrong(experiment, outputs, f"logits {[_CLIPS, classes]} (batch, class)")
+    sums = outputs.float().sum(dim=1)
+    if classes > 1 and bool((outputs >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=1e-3):
+        raise UserError(
+            f"{_name(experiment)}: returned probabilities, whose sum is 1; expected logits: leave out softmax"
+        )
 
 
 def try_event_network(experiment: Experiment, classes: int) -> None:

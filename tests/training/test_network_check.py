@@ -88,7 +88,10 @@ class Scenes(nn.Module):
 
     def forward(self, features):
         logits = self.head(features.transpose(1, 2))
-        return {"logits": logits.mean(1), "frames": logits, "pair": (logits.mean(1), logits)}[self.outputs]
+        mean = logits.mean(1)
+        outputs = {"logits": mean, "frames": logits, "pair": (mean, logits)}
+        outputs |= {"softmax": mean.softmax(1), "log_softmax": mean.log_softmax(1), "sigmoid": mean.sigmoid()}
+        return outputs[self.outputs]
 """
 
 
@@ -139,6 +142,7 @@ def test_a_network_of_events_that_returns_anything_else_is_reported(name: str, s
     [
         ("frames", "returned a tensor [2, 500, 10]; expected logits [2, 10] (batch, class)"),
         ("pair", "returned 2 values (a tensor [2, 10], a tensor [2, 500, 10]); expected logits [2, 10] (batch, class)"),
+        ("softmax", "returned probabilities, whose sum is 1; expected logits: leave out softmax"),
     ],
 )
 def test_a_network_of_scenes_that_returns_anything_else_is_reported(outputs: str, says: str) -> None:
@@ -160,6 +164,8 @@ def test_networks_that_return_what_is_expected_pass_and_draw_no_random_numbers()
 
     try_event_network(detector("Detector"), 3)
     try_scene_network(experiment("Scenes"), 10)
+    try_scene_network(experiment("Scenes", "+model.outputs=log_softmax"), 10)
+    try_scene_network(experiment("Scenes", "+model.outputs=sigmoid"), 10)
 
     assert torch.equal(torch.rand(1), expected)
 
