@@ -73,7 +73,7 @@ def _find_late_verb(arguments: list[str]) -> int | None:
     for position, word in enumerate(arguments):
         is_value = position > 0 and arguments[position - 1] in _TAKE_VALUE
         if not is_value and "=" not in word and not word.startswith(("-", "+", "~")):
-            return position if position > 0 and word in VERBS else None
+            return position if position > 0 and word in (*VERBS, "help") else None
     return None
 
 
@@ -100,7 +100,9 @@ def _run(arguments: list[str] | None) -> int:
     verb, rest = arguments[0], arguments[1:]
     try:
         if late is not None:
-            typed = shlex.join([arguments[late], *arguments[:late], *arguments[late + 1 :]])
+            before, after = arguments[:late], arguments[late + 1 :]
+            words = [*after, *before] if arguments[late] == "help" else [*before, *after]  # its topic follows it
+            typed = shlex.join([arguments[late], *words])
             raise UserError(f"{arguments[late]}: a verb comes first: python -m dcase_sweep {typed}")
         if verb not in VERBS:
             hint = suggest(verb, (*VERBS, "help"), otherwise=f"expected one of {', '.join(VERBS)}, or KEY=VALUE")

@@ -110,6 +110,8 @@ def _explain_value(error: Exception, arguments: Sequence[str]) -> str | None:
         return f"{printable(several[1])}: several values; add -m to run each of them{_how_else(several[1])}"
     if not isinstance(error, OverrideParseException):
         return None
+    if "=" not in error.override and not error.override.startswith("~"):
+        return f"{printable(error.override)}: no value; expected KEY=VALUE"
     if re.search(r"choice\(\s*\)", error.override):
         return f"{printable(error.override)}: an empty choice; expected values in the brackets"
     called = re.search(r" while evaluating '(\w+)\(.*': (.+)", text)

@@ -59,6 +59,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
             "predict --config-dir conf outputs/run 'a b.wav'",
         ),
         (["model=cnn4", "complexity"], "complexity model=cnn4"),
+        (["--config-dir", "conf", "help", "model"], "help model --config-dir conf"),
     ],
 )
 def test_a_verb_after_options_is_answered_with_the_command(
