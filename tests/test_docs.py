@@ -9,8 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -276,3 +280,22 @@ def test_a_data_set_of_the_tutorial_trains(project: CommandLine) -> None:
 
     assert "folders" in printed
     assert "Accuracy" in printed
+
+
+def test_the_parts_are_used_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs/how-to/python.md").read_text(encoding="utf-8")
+    [program] = [text for language, _, text in _BLOCK.findall(page) if language == "python" and "open_store" in text]
+    for name in ("dog/a", "cat/b"):
+        path = tmp_path / "recordings" / f"{name}.wav"
+        path.parent.mkdir(parents=True)
+        soundfile.write(path, np.sin(np.arange(22_050)), 44_100)
+    monkeypatch.chdir(tmp_path)
+
+    found: dict[str, Any] = {}
+    exec(program, found)
+
+    assert found["store"].features.shape[:2] == (2, 40)
+    assert found["store"].computed == 2
+    frames = found["front_end"].shape[1]
+    features = torch.from_numpy(np.array(found["store"].features[:, :, :frames]))
+    assert found["network"](features).shape == (2, 7)

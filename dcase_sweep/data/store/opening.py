@@ -104,7 +104,8 @@ def open_store(
         files: names under it.
         front_end: computes the features.
         store_root: folder of all stores.
-        configuration: configuration of the front end.
+        configuration: everything that the features depend on except the recordings: the front end, its settings, the
+            sample rate and the length of a clip (`dcase_sweep.config.stored_configuration`).
         device: device on which the front end computes.
         workers: number of threads.
         name: name of the data set, for the list that ``cache`` prints.
