@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,6 +281,13 @@ def test_a_data_set_of_the_tutorial_trains(project: CommandLine) -> None:
 
     assert "folders" in printed
     assert "Accuracy" in printed
+
+
+def test_blocks_of_python_can_be_parsed() -> None:
+    for path in PAGES:
+        for language, title, text in _BLOCK.findall(path.read_text(encoding="utf-8")):
+            if language == "python":
+                compile(textwrap.dedent(text), f"{path.name}, {title}", "exec")
 
 
 def test_the_parts_are_used_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
