@@ -21,7 +21,7 @@ from dcase_sweep.config.components import (
 from dcase_sweep.config.instantiate import build_front_end
 from dcase_sweep.config.schedulers import make_scheduler, needs_metric
 from dcase_sweep.config.schemas import Experiment
-from dcase_sweep.config.signatures import PARTIAL
+from dcase_sweep.config.signatures import PARTIAL, TARGET
 from dcase_sweep.config.task import get_monitor, get_watched, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
@@ -40,6 +40,7 @@ def component_schemas(composed: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: for the first invalid component.
     """
+    _check_names(composed)
     found: dict[str, Any] = {}
     for key, role in SINGLE.items():
         node = OmegaConf.select(composed, key)
@@ -63,6 +64,17 @@ def component_schemas(composed: DictConfig) -> dict[str, Any]:
             }
         )
     return found
+
+
+def _check_names(composed: DictConfig) -> None:
+    """Check that the entries of groups with several choices have names."""
+    for group in ("augmentation", "callbacks", "logger", "metrics"):
+        node = composed.get(group)
+        if isinstance(node, DictConfig) and isinstance(node.get(TARGET), str):
+            raise UserError(
+                f"{group}.{TARGET}={printable(node[TARGET], 80)}: an entry without a name; expected NAME: in its file, "
+                f"and {TARGET} below it, indented"
+            )
 
 
 def check_components(experiment: Experiment, network: Any) -> None:

@@ -278,6 +278,15 @@ def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says:
     assert line == f"{key}: no such key; {says}"
 
 
+@pytest.mark.parametrize("group", ["augmentation", "callbacks", "logger", "metrics"])
+def test_an_entry_without_a_name_is_told_how_to_get_one(group: str, tmp_path: Path) -> None:
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text("_target_: mine.Part\n")
+
+    with pytest.raises(UserError, match=rf"^{group}\._target_=mine\.Part: an entry without a name; expected NAME: in"):
+        compose_experiments([f"{group}=mine"], tmp_path)
+
+
 @pytest.mark.parametrize(
     ("group", "says"),
     [
