@@ -11,6 +11,7 @@ from typing import Any
 from dcase_sweep.config.schemas import Experiment
 
 _RESPONSE = "dcase_sweep.training.augmentation.responses.DeviceResponse"
+_DROPOUT = "model.recurrent_dropout"
 _CONSTANT = "dcase_sweep.training.schedules.constant"
 _MLFLOW = "dcase_sweep.tracking.start_run"
 #: Groups and keys of a training.
@@ -34,9 +35,11 @@ def note_idle_keys(experiment: Experiment, overrides: Sequence[str]) -> None:
 
     Args:
         experiment: the validated experiment.
-        overrides: those of the command line.
+        overrides: those of the command line. A key whose default is to do nothing is looked at in any case, because a
+            file has set it.
     """
-    for word in overrides:
+    dropout = f"{_DROPOUT}={getattr(experiment.model, 'recurrent_dropout', 0.0)}"
+    for word in (*overrides, dropout):
         key, equals, _ = word.lstrip("+").partition("=")
         reason = find_reason(experiment, key) if equals else None
         if reason is not None and key not in _noticed:
@@ -119,7 +122,7 @@ def _without_rule(experiment: Experiment, key: str) -> str | None:
 
 _REASONS: tuple[tuple[str, _Reason], ...] = (
     *((pattern, _without_training) for pattern in _OF_TRAINING),
-    ("model.recurrent_dropout", _without_layers),
+    (_DROPOUT, _without_layers),
     ("training.adam_eps", _without_eps),
     ("scheduler.interval", _without_schedule),
     ("compression.begin", _without_pruning),

@@ -37,7 +37,7 @@ class CRNN(nn.Module):
         dropout: probability of dropout in the blocks and before the heads.
         recurrent_units: units of a GRU layer in each direction.
         recurrent_layers: number of bidirectional GRU layers.
-        recurrent_dropout: probability of dropout between GRU layers.
+        recurrent_dropout: probability of dropout between GRU layers; without effect if there is one.
         norm_epsilon: added to the variance in batch normalisation.
         norm_momentum: weight of the new batch in the running statistics, as in PyTorch.
         fast_cpu: on a CPU, use this package's own operations, which give the same results several times faster; False

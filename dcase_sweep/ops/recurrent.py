@@ -155,12 +155,14 @@ class BidirectionalGRU(nn.GRU):
         inputs: number of input channels.
         units: number of units of a layer in each direction.
         layers: number of layers.
-        dropout: probability of dropout between layers.
+        dropout: probability of dropout between layers; without effect if there is one layer.
         fast_cpu: use this implementation on a CPU; False always uses PyTorch's.
     """
 
     def __init__(self, inputs: int, units: int, layers: int, *, dropout: float = 0.0, fast_cpu: bool = True) -> None:
-        super().__init__(inputs, units, layers, batch_first=True, dropout=dropout, bidirectional=True)
+        # PyTorch warns of dropout with one layer, which the check of the configuration says in one line.
+        between = dropout if layers > 1 else 0.0
+        super().__init__(inputs, units, layers, batch_first=True, dropout=between, bidirectional=True)
         self.fast_cpu = fast_cpu
 
     def forward(self, inputs: Tensor) -> Tensor:  # type: ignore[override]

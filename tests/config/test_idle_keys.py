@@ -92,3 +92,17 @@ def composed_with_hydra(*words: str) -> Experiment:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return check(compose("config", [*words], return_hydra_config=True))
+
+
+def test_dropout_between_the_layers_of_one_is_named_if_a_file_sets_it(
+    capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    experiment = composed(TASK_4, "model.recurrent_layers=1", "model.recurrent_dropout=0.3")
+    capsys.readouterr()
+    idle_keys._noticed.clear()
+
+    idle_keys.note_idle_keys(experiment, ["model.recurrent_layers=1"])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: model.recurrent_dropout=0.3: no effect; it is between recurrent layers")
+    assert not [each for each in recwarn if "dropout option" in str(each.message)]
