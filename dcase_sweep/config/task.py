@@ -4,6 +4,7 @@ The classes are in `dcase_sweep.tasks`, or in the user's project. They depend on
 here by name.
 """
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from dcase_sweep.utils.errors import UserError
 Mode = Literal["max", "min"]
 #: Keys of ``task`` for all classes.
 _OF_ALL = frozenset(member.name for member in fields(Task))
+#: Metrics of all tasks that are smaller for a better run, apart from losses.
+_COSTS = re.compile(r"(complexity/(?!within_)|energy/|time/|compression/accuracy_lost$)|.*error_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +128,4 @@ def _infer_mode(experiment: Experiment, metric: str) -> Mode:
     name = metric.rpartition("/")[2]
     columns = locate_task(experiment.task._target_).columns
     smaller = {column.metric.rpartition("/")[2] for column in columns if not column.larger_is_better}
-    return "min" if "loss" in name or name in smaller else "max"
+    return "min" if "loss" in name or name in smaller or _COSTS.match(metric) else "max"

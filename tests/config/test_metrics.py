@@ -178,6 +178,23 @@ def test_the_monitored_metric_may_be_an_extra_one_with_its_own_direction() -> No
 
 
 @pytest.mark.parametrize(
+    ("metric", "direction"),
+    [
+        ("complexity/parameters", "minimize"),
+        ("complexity/mmac_per_clip", "minimize"),
+        ("complexity/within_128_kb", "maximize"),
+        ("energy/training_kwh", "minimize"),
+        ("time/training_seconds", "minimize"),
+        ("compression/accuracy_lost", "minimize"),
+        ("compression/accuracy_after", "maximize"),
+        ("test/student/collar_error_rate", "minimize"),
+    ],
+)
+def test_costs_and_errors_are_minimized(metric: str, direction: str) -> None:
+    assert get_objective(experiment(f"task.objective={metric}")) == {metric: direction}
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
         (["metrics=macro_f2"], "metrics=macro_f2: no such choice; did you mean metrics=macro_f1?"),
