@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from dcase_sweep.evaluation.scenes.files import SceneReference, SceneScores
     from dcase_sweep.evaluation.scenes.metrics import SceneReport
 
-#: Probabilities below count as this one in scikit-learn before version 1.2.
-_LEAST = 1e-15
-
 PROG = "python -m dcase_sweep evaluate scenes"
 
 DESCRIPTION = """\
@@ -54,7 +51,12 @@ def main(arguments: list[str]) -> int:
     _check_figure_format(options.figure)
 
     from dcase_sweep.evaluation.scenes.files import read_reference, read_scores
-    from dcase_sweep.evaluation.scenes.metrics import as_probabilities, evaluate_scenes, log_loss_clipped_first
+    from dcase_sweep.evaluation.scenes.metrics import (
+        CLIPPED_TO,
+        as_probabilities,
+        evaluate_scenes,
+        log_loss_clipped_first,
+    )
     from dcase_sweep.evaluation.scenes.report import headline, scene_table
 
     reference = read_reference(options.reference)
@@ -72,7 +74,7 @@ def main(arguments: list[str]) -> int:
     print()
     print(wrap(headline(report), width))
     is_divided = _is_divided(scores)
-    impossible = int((probabilities[range(len(truth)), truth] < _LEAST).sum())
+    impossible = int((probabilities[range(len(truth)), truth] < CLIPPED_TO).sum())
     clipped = log_loss_clipped_first(scores.values, truth) if is_divided or impossible else None
     notes = [*_notes(scores, reference), *_notes_on_decisions(scores, probabilities, truth)]
     if clipped is not None:

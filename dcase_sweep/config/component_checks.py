@@ -132,12 +132,11 @@ def _check_numbers(optimizer: Any) -> None:
 
 
 def _check_callbacks(experiment: Experiment) -> None:
-    for name, node in experiment.callbacks.items():
-        if inherits(locate(f"callbacks.{name}._target_", node._target_), _AVERAGED_LATE):
-            raise UserError(
-                f"callbacks.{name}._target_={node._target_}: averages after the last validation, so that no validated "
-                "epoch has its weights; choose callbacks=weight_averaging"
-            )
+    for where in _list_callbacks(experiment, _AVERAGED_LATE):
+        raise UserError(
+            f"{where}: averages after the last validation, so that no validated epoch has its weights; choose "
+            "callbacks=weight_averaging"
+        )
     if experiment.callbacks:  # instantiating a callback imports Lightning, which takes seconds
         monitor = get_monitor(experiment)
         made = make_callbacks(experiment.callbacks, lambda metric: get_watched(experiment, metric, monitor))
@@ -147,12 +146,17 @@ def _check_callbacks(experiment: Experiment) -> None:
 
 def _check_accumulation(experiment: Experiment) -> None:
     """Refuse fewer steps in an epoch than a schedule assumes that is updated after each step."""
-    for name, node in experiment.callbacks.items():
-        if inherits(locate(f"callbacks.{name}._target_", node._target_), _ACCUMULATES):
-            raise UserError(
-                f"callbacks.{name}._target_={node._target_}: takes fewer steps than batches, so that a schedule with "
-                "scheduler.interval=step would not end with the training; choose scheduler.interval=epoch"
-            )
+    for where in _list_callbacks(experiment, _ACCUMULATES):
+        raise UserError(
+            f"{where}: takes fewer steps than batches, so that a schedule with scheduler.interval=step would not end "
+            "with the training; choose scheduler.interval=epoch"
+        )
+
+
+def _list_callbacks(experiment: Experiment, base: tuple[str, str]) -> list[str]:
+    """Return the callbacks of a class, given as its module and name, as they are configured."""
+    words = {f"callbacks.{name}._target_": node._target_ for name, node in experiment.callbacks.items()}
+    return [f"{key}={target}" for key, target in words.items() if inherits(locate(key, target), base)]
 
 
 def _check_hooks(where: str, callback: Any) -> None:

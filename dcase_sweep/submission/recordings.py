@@ -1,16 +1,14 @@
 """The recordings of an evaluation set, in the order in which a submission lists them."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dcase_sweep.audio.problems import AudioProblem
 from dcase_sweep.audio.reading import inspect_audio
 from dcase_sweep.inference.sources import list_recordings
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.tables import check_paths, read_table, stored_name, tidy_path
-from dcase_sweep.utils.text import describe_unprintable, printable
+from dcase_sweep.utils.text import describe_unprintable, natural, printable
 
 #: The list of recordings in TAU's evaluation set.
 _LISTS = ("evaluation_setup/fold1_test.csv", "evaluation_setup/test.csv")
@@ -97,9 +95,3 @@ def _of_folder(folder: Path) -> list[tuple[str, Path]]:
     if not files:
         raise UserError(f"--recordings {printable(folder)}: no recordings there; expected {_EXPECTED}")
     return [(path.relative_to(folder).as_posix(), path) for path in sorted(files, key=lambda path: natural(path.name))]
-
-
-def natural(name: str) -> list[Any]:
-    """Return a key that sorts ``10.wav`` after ``9.wav``."""
-    # Even places are text and odd ones are numbers, so that keys can be compared.
-    return [int(part) if number % 2 else part for number, part in enumerate(re.split(r"(\d{1,18})", name))]

@@ -1,6 +1,7 @@
 """Formatting of text from files, tables and users for one line of a message."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 #: The most characters of a text that a message shows; enough for a path.
@@ -35,6 +36,12 @@ def is_unicode(name: str) -> bool:
 def describe_unprintable(path: object) -> str:
     """Describe a file whose name no table could contain."""
     return f"{printable(path)}: the name has a control character or is not UTF-8; rename it"
+
+
+def natural(name: str) -> list[int | str]:
+    """Return a key that sorts ``10.wav`` after ``9.wav``."""
+    # Even places are text and odd ones are numbers, so that keys can be compared.
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d{1,18})", name))]
 
 
 def suggest(name: str, known: Iterable[str], *, otherwise: str, prefix: str = "") -> str:

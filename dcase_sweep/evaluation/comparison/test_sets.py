@@ -23,12 +23,14 @@ def separate_test_sets(systems: "Sequence[System]") -> "list[System]":
     for place, system in enumerate(systems):
         groups.setdefault((system.rule, system.data), []).append(place)
     runs = [[systems[place].runs[0] for place in places] for places in groups.values()]
-    if all(len(_list_known(_read_test_sets(each))) < 2 for each in runs):
+    # One fingerprint is one test set, which is read only if another group has several.
+    read = [_read_test_sets(each) if len(set(map(_key_of, each))) > 1 else None for each in runs]
+    if all(sets is None or len(_list_known(sets)) < 2 for sets in read):
         return list(systems)
     found = list(systems)
     numbers: dict[tuple[str, tuple[str, ...]], int] = {}
-    for ((rule, data), places), each in zip(groups.items(), runs, strict=True):
-        sets = _read_test_sets(each, always=True)
+    for ((rule, data), places), each, earlier in zip(groups.items(), runs, read, strict=True):
+        sets = earlier or _read_test_sets(each)
         first = next(iter(_list_known(sets)), ())
         for place, clips in zip(places, sets, strict=True):
             number = numbers.setdefault((data, clips or first), len(numbers) + 1)
@@ -42,22 +44,22 @@ def _list_known(sets: Sequence[tuple[str, ...] | None]) -> list[tuple[str, ...]]
     return list(dict.fromkeys(filter(None, sets)))
 
 
-def _read_test_sets(runs: "Sequence[ComparedRun]", *, always: bool = False) -> list[tuple[str, ...] | None]:
+def _key_of(run: "ComparedRun") -> str:
+    return run.parameters.get(FINGERPRINT, run.id)
+
+
+def _read_test_sets(runs: "Sequence[ComparedRun]") -> list[tuple[str, ...] | None]:
     """Return the names of the test clips of each run; None if not known. One run of each fingerprint is read.
 
     Args:
         runs: runs with one rule and data set.
-        always: read them even if they share one fingerprint.
     """
-    keys = [run.parameters.get(FINGERPRINT, run.id) for run in runs]
-    if len(set(keys)) < 2 and not always:
-        return [None] * len(runs)
     known: dict[str, tuple[str, ...] | None] = {}
-    for key, run in zip(keys, runs, strict=True):
-        if known.get(key) is None:
+    for run in runs:
+        if known.get(_key_of(run)) is None:
             loaded = None if run.load_statistics is None else run.load_statistics()
-            known[key] = None if loaded is None else loaded[0]
-    return [known[key] for key in keys]
+            known[_key_of(run)] = None if loaded is None else loaded[0]
+    return [known[_key_of(run)] for run in runs]
 
 
 def unify_roots(runs: "Sequence[ComparedRun]") -> "list[ComparedRun]":

@@ -1,28 +1,26 @@
 """Accuracy and log loss of acoustic scene classification, by scene and by recording device (DCASE 2021 task 1A)."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dcase_sweep.utils.text import natural
+
 #: The devices of TAU Urban Acoustic Scenes 2020 Mobile in the order of the official table.
 DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 
 #: How far the sum of a row of probabilities may be from one (float32 softmax rounds at about 1e-6).
 SUM_TOLERANCE = 1e-4
-
-
-def pad_numbers(name: str) -> str:
-    """Return a key by which names are sorted with their numbers by value: `s7` before `s10`."""
-    return re.sub(r"\d+", lambda number: number[0].zfill(20), name)
+#: The smallest probability in `log_loss_clipped_first`.
+CLIPPED_TO = 1e-15
 
 
 def sort_classes(labels: Iterable[str]) -> tuple[str, ...]:
     """Return the different labels in alphabetical order, or by value if all are whole numbers."""
-    names = set(labels)
-    return tuple(sorted(names, key=pad_numbers if all(map(str.isdecimal, names)) else None))
+    names = sorted(set(labels))
+    return tuple(sorted(names, key=natural) if all(map(str.isdecimal, names)) else names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +118,7 @@ def log_loss_clipped_first(scores: ArrayLike, truth: ArrayLike) -> float:
         scores: numbers of at least zero, [clip, class].
         truth: integer index of the scene, [clip].
     """
-    eps = 1e-15
-    clipped = np.clip(_matrix(scores), eps, 1 - eps)
+    clipped = np.clip(_matrix(scores), CLIPPED_TO, 1 - CLIPPED_TO)
     labels = np.asarray(truth, dtype=np.intp)
     losses = np.log(clipped.sum(axis=1) / clipped[np.arange(len(labels)), labels])
     return average_over_scenes(losses, labels, clipped.shape[1])
@@ -233,7 +230,7 @@ def _device_index(devices: Sequence[str] | None, clips: int) -> tuple[tuple[str,
         raise ValueError(f"devices name {len(devices)} clips; expected one device for each of {clips} clips")
     found = set(devices)
     places = {name: place for place, name in enumerate(DEVICES)}
-    present = tuple(sorted(found, key=lambda name: (places.get(name, len(DEVICES)), pad_numbers(name))))
+    present = tuple(sorted(found, key=lambda name: (places.get(name, len(DEVICES)), natural(name), name)))
     position = {name: i for i, name in enumerate(present)}
     return present, np.array([position[name] for name in devices], dtype=np.intp)
 
